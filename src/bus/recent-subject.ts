@@ -19,7 +19,7 @@ const LENGTH_MAX = WORD_COUNT_MAX * 4 - 1;
 export class RecentSubject {
   /** Length of the subject; 0: none is kept. @readonly */
   length: number = 0;
-  /** Its hash, for `FanOut.find`. @readonly */
+  /** Its hash, for `Publisher.tryFind`. @readonly */
   hash: number = 0;
   /** True once a message with this subject has come; before, only the beginning of a line. */
   isPublished: boolean = false;

@@ -18,7 +18,8 @@ const VACATED = 1;
 const LEFT = 2;
 type EndState = typeof SEATED | typeof VACATED | typeof LEFT;
 
-/** One end of a channel in one thread: SEATED ──leave──▶ VACATED ──detach──▶ LEFT. */
+// SEATED ──leave──▶ VACATED ──detach──▶ LEFT.
+/** One end of a channel in one thread. */
 export abstract class ChannelEnd {
   /** @internal */
   readonly pool: BufferPool;

@@ -127,7 +127,7 @@ abstract class Channel<S, R> {
  */
 export class PacketChannel extends Channel<PacketSender, PacketReceiver> {
   /**
-   * Creates a channel between threads of a pool. **Cost** 16 bytes (spsc) or 32 per slot, and 128
+   * Creates a channel between threads of a pool. **Cost** 20 bytes (spsc) or 32 per slot, and 128
    * per seat. **Throws** TypeError or RangeError naming the option.
    */
   static create(pool: BufferPool, options: ChannelOptions): PacketChannel {

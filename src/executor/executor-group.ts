@@ -241,7 +241,7 @@ export class ExecutorGroup {
   /**
    * Sends a packet to every executor, one reference each; a full lane does not stop the others.
    *
-   * **Ownership** the packet stays the caller's.
+   * **Ownership** the packet stays the caller's. **Throws** TypeError, ERR_BUSBAR_PACKET_RELEASED.
    */
   tryBroadcast(packet: Packet): BroadcastReport {
     const { pool, senders } = this;

@@ -59,7 +59,7 @@ export interface ExecutorGroupOptions {
   readonly name?: string;
   /** Given to each executor as `context.data`, cloned as by `postMessage`. */
   readonly data?: unknown;
-  /** Packets that fit one lane: a power of two. Default 1024; 16 bytes each. */
+  /** Packets that fit one lane: a power of two, 1 … 32768. Default 1024; 20 bytes each. */
   readonly laneCapacity?: number;
   /** Which executor a key belongs to. Default `hashPartitioner()`: the same on every machine. */
   readonly partitioner?: Partitioner;
@@ -219,8 +219,8 @@ export interface StopOptions {
    */
   readonly mode?: 'drain' | 'now';
   /**
-   * Milliseconds until queued packets are dropped; half a second later, threads that have not ended
-   * are terminated. Default 10 000 to drain, 500 for 'now'.
+   * 'drain': milliseconds until queued packets are dropped; half a second later, threads that have
+   * not ended are terminated; default 10 000. 'now': milliseconds until that; default 500.
    */
   readonly deadlineMs?: number;
 }

@@ -18,7 +18,7 @@ export interface HashPartitionerOptions {
  * Spreads keys by their hash. When `count` changes, most keys move; `jumpPartitioner` and
  * `ringPartitioner` move only those that must.
  *
- * **Cost** one hash (`hashKey`); allocates nothing for numbers, bytes and short strings.
+ * **Cost** one hash; allocates nothing for numbers, bytes and short strings.
  */
 export function hashPartitioner(options: HashPartitionerOptions = {}): Partitioner {
   const own = checkOptions('options', options, ['seed']);

@@ -17,8 +17,8 @@ const closed = eventChannel('busbar.link.close');
 let linkCount = 0;
 
 /**
- * Runs a {@link LinkLife}: its deadline, its signal, and the callers that wait for its end. Each
- * kind of link implements what concerns its socket and buffers.
+ * The life of a link: its deadline, its signal, the callers that wait for its end. Each kind of
+ * link implements what concerns its socket and buffers.
  */
 export abstract class LinkBase
   implements Pick<Link, 'pool' | 'error' | 'closed' | 'close' | 'destroy'>

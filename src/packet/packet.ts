@@ -58,13 +58,14 @@ const transit = new Int32Array(SEND_PACKET_WORDS);
  *                          offset           offset + length
  *
  * Positions given to methods (`at`, `begin`, `end`) count from the packet's first byte; {@link
- * offset} is absolute in `pool.bytes`. Packets of one buffer see each other's writes: do not
- * write to a packet that you have shared.
+ * offset} is absolute in `pool.bytes`. Numbers are big-endian unless `littleEndian` is true.
+ * Packets of one buffer see each other's writes: do not write to a packet that you have shared.
  *
- * **Ownership** the holder releases (or sends) the packet exactly once. **Threads** the one that
- * made it; `send` moves it to another. **Cost** one small object; clone and release touch nothing
- * atomic. Loops that cannot afford the object use `pool.retain`, `pool.release` and two numbers: it
- * is the same reference count.
+ * **Ownership** the holder releases or sends the packet exactly once (`using` does, unless that was
+ * done); all but {@link released} then throws ERR_BUSBAR_PACKET_RELEASED. **Threads** the one that
+ * made it; a channel or {@link moveOut} moves it to another. **Cost** one small object; clone and
+ * release touch nothing atomic. Loops that cannot afford the object use `pool.retain`,
+ * `pool.release` and two numbers: it is the same reference count.
  */
 export class Packet {
   readonly pool: BufferPool;

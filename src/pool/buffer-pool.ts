@@ -57,7 +57,8 @@ export class BufferPool extends PoolDeaths {
    * Makes a pool and attaches this thread to it.
    *
    * **Cost** all memory is reserved at once: bufferSize × bufferCount (rounded up to 64 bytes a
-   * buffer, and to pages of 64 KiB) plus 128 bytes per buffer and 8 bytes per buffer and thread.
+   * buffer, and to pages of 64 KiB), 128 bytes per buffer, 8 per buffer and thread, and up to 7 MiB
+   * by `maxThreads` (5.4 for 16), most of it lanes of executors.
    * The system provides pages as they are first touched.
    * **Throws** TypeError or RangeError naming the option that is wrong.
    */

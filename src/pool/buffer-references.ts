@@ -50,7 +50,7 @@ const HIGH = ACQUIRES_HIGH - ACQUIRES;
 /**
  * The hot side of a {@link BufferPool}: what is done once per message, and its slow paths. A
  * reference is the right to use a buffer. A thread counts its own references in its account; a
- * reference in transit is four words (transit-layout.ts).
+ * reference in transit is four words.
  */
 export abstract class BufferReferences {
   /** All buffers' bytes. Offsets everywhere in busbar are offsets into this. */
@@ -262,7 +262,7 @@ export abstract class BufferReferences {
 
   /**
    * Moves one of this thread's references into four words that another thread will read
-   * (transit-layout.ts).
+   * (buffer, offset, length, contribution).
    *
    * The words are written without ordering: the carrier (channel slot, message, mailbox) publishes
    * them. From here on the reference belongs to the owner of the words. `[offset, offset + length)`

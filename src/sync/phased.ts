@@ -15,7 +15,7 @@ import { DIED, DONE, OPEN, PHASE, RUNNING, RUNS } from './phase-layout.ts';
 import { Primitive } from './primitive.ts';
 import { HELD, STATE, WAITED } from './sync-layout.ts';
 
-/** What countdowns, wait groups, barriers, onces and gates have in common: `phase-layout.ts`. */
+/** What countdowns, wait groups, barriers, onces and gates have in common. */
 export abstract class Phased extends Primitive {
   /** First word of what this thread holds. */
   protected readonly held: number;

@@ -59,7 +59,10 @@ export class Reservation {
     return this.#writer.pool.bytes.subarray(offset, offset + this.length);
   }
 
-  /** Ends the reservation: its first `length` bytes are a message. */
+  /**
+   * Ends the reservation: its first `length` bytes are a message. **Throws**
+   * ERR_BUSBAR_BAD_RESERVATION the second time, ERR_BUSBAR_WRITER_CLOSED, RangeError.
+   */
   commit(length: number = this.length): void {
     this.#checkOpen();
     this.#writer.commit(this.#offset, length);
@@ -74,7 +77,7 @@ export class Reservation {
     return packet;
   }
 
-  /** Ends the reservation without a message. */
+  /** Ends the reservation without a message. **Throws** as {@link commit}. */
   abort(): void {
     this.#checkOpen();
     this.#writer.abort(this.#offset);

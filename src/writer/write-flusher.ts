@@ -279,7 +279,7 @@ export class WriteFlusher {
 
   /**
    * Stops draining a writer's regions until {@link resumeWriter}. Its lane fills, which stops the
-   * writer.
+   * writer. **Threads** the receiver. **Throws** RangeError, TypeError.
    */
   pauseWriter(writerId: number): void {
     this.#checkWriter(writerId);
@@ -287,8 +287,8 @@ export class WriteFlusher {
   }
 
   /**
-   * Undoes {@link pauseWriter}. If regions wait, requests the ready callback for the end of this
-   * turn.
+   * Undoes {@link pauseWriter}, with the same errors. If regions wait, requests the ready callback
+   * for the end of this turn. **Threads** the receiver.
    */
   resumeWriter(writerId: number): void {
     this.#checkWriter(writerId);
@@ -343,7 +343,7 @@ export class WriteFlusher {
    * calls throw ERR_BUSBAR_FLUSHER_CLOSED from their next flush or new buffer on; messages written
    * until then are dropped, and their close() counts them. Returns the bytes dropped. Idempotent.
    *
-   * **Threads** the receiver.
+   * **Threads** the receiver. **Throws** ERR_BUSBAR_FLUSHER_ROLE.
    */
   close(): number {
     if (this.closed) return 0;

@@ -76,7 +76,7 @@ const LOOK_MS = 5;
  *
  * **Messages of other threads** do not wait for a client that is held back, since messages for
  * other clients follow in the same stream. They are written nevertheless, from the reserve; their
- * publishers are told by `Peers.setStalled` and wait on their own thread.
+ * publishers are told by `ServerPeers.stall` and wait on their own thread.
  *
  * **If half of the reserve is used**, the clients with most output waiting are cut off at once,
  * without time to read the rest, until that half is free again. **If the pool still has no buffer**
