@@ -15,7 +15,8 @@ import type { TokenNode } from './token-tree.ts';
 
 /**
  * Borrows each message until it returns; if it is asynchronous, until its promise settles. It is
- * asynchronous if it is an `async` function, or if its subscription has `concurrency`.
+ * asynchronous if it is an `async` function, or if its subscription has `concurrency`; any other
+ * that returns a promise has failed, with a TypeError.
  */
 export type BusHandler = (message: BusMessage) => unknown;
 
@@ -171,7 +172,8 @@ export class BusSubscription implements AsyncIterable<BusMessage>, Disposable {
   }
 
   /**
-   * Messages in order, for one loop. The loop borrows each until it asks for the next.
+   * Messages in order, for one loop. The loop borrows each until it asks for the next. Leaving the
+   * loop closes the subscription.
    *
    * **Throws** TypeError if it has a handler, or the second time; the loop throws
    * ERR_BUSBAR_SLOW_SUBSCRIBER if it was cut off.

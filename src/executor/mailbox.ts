@@ -58,6 +58,6 @@ export interface Mailbox {
   receive(options?: WaitOptions): Promise<Packet | undefined>;
   /** The sender of the packet that `receive` or `tryReceive` returned last. */
   readonly from: number;
-  /** All packets until no more can come. */
+  /** All packets until no more can come. Leaving the loop ends nothing: another may follow. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Packet, void, undefined>;
 }

@@ -58,7 +58,10 @@ export abstract class ReadableLink<P extends Packet = Packet> extends WritableLi
     return reader.receive(options);
   }
 
-  /** All packets, until the link ends. Then throws the link's `error` if it failed. */
+  /**
+   * All packets, until the link ends. Then throws the link's `error` if it failed. Leaving the loop
+   * does not close the link.
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<P, void, undefined> {
     const reader = this.#reader();
     this.beginsRead();
