@@ -17,19 +17,22 @@
  */
 
 /**
- * Stack for a rare path. V8 compiles a function at its first call, and again after long disuse, and
- * needs 40 KiB of stack for that (Node 20 to 26, measured 2026-11: stack.test.ts); 8 KiB hold some
- * 60 interpreted frames. On 64-bit machines.
+ * Stack for a part of a rare path. V8 compiles a function at its first call, and again after long
+ * disuse, and needs 40 KiB of stack for that (Node 20 to 26, measured 2026-11: stack.test.ts);
+ * 8 KiB hold some 60 interpreted frames. On 64-bit machines.
  */
-const PATH_WORDS = (48 * 1024) / 8;
+const PART_WORDS = (48 * 1024) / 8;
+/** Stack for a rare path, whose parts may check again. */
+const PATH_WORDS = (56 * 1024) / 8;
 
+const partArguments: readonly number[] = zeros(PART_WORDS);
 const pathArguments: readonly number[] = zeros(PATH_WORDS);
 
 /** Holds 0. Shared memory, so that no compiler and no bundler takes it for a constant. */
 const never = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
 /**
- * Throws RangeError unless there are 48 KiB of stack left: then no call on a path of ordinary depth
+ * Throws RangeError unless there are 56 KiB of stack left: then no call on a path of ordinary depth
  * overflows, not even one of a function that was never called before.
  *
  * **Cost** 2 to 5 µs: for paths that wait, attach or close, not for those taken per message.
@@ -41,6 +44,14 @@ export function ensureStack(isWarm: boolean = false): void {
     return;
   }
   Reflect.apply(doNothing, undefined, pathArguments);
+}
+
+/**
+ * {@link ensureStack} for a part of paths that may have been checked before: never throws on one of
+ * those, which may have changed half of their words by then. Throws unless there are 48 KiB left.
+ */
+export function ensurePart(): void {
+  Reflect.apply(doNothing, undefined, partArguments);
 }
 
 /**

@@ -5,7 +5,7 @@ import { Arena } from '../base/arena.ts';
 import { loadAcquire, loadSeqCst, type Words, withdraw } from '../base/atomics.ts';
 import { checkInteger, checkMade, checkRange, checkWords, show } from '../base/check.ts';
 import { BusbarError } from '../base/errors.ts';
-import { ensureStack } from '../base/stack.ts';
+import { ensurePart } from '../base/stack.ts';
 import { isWords } from '../base/views.ts';
 import { LeakTracker } from './leak-tracker.ts';
 import { dataBytesOf, layoutOf } from './pool-blocks.ts';
@@ -406,7 +406,7 @@ export abstract class BufferReferences {
 
   /** A thread waits, or the pool is closed. */
   private acquireUnderPressure(): BufferId {
-    ensureStack();
+    ensurePart();
     this.checkUsable();
     this.relieve();
     if (this.thread.longestWaiting() >= 0) return NO_BUFFER;
@@ -424,7 +424,7 @@ export abstract class BufferReferences {
     // SYNC(attention): pairs with a waiter's registration, before its look at the stripes.
     const isAsked = loadSeqCst(words, ATTENTION) !== 0;
     // Waiters are served after the reference is gone: that must not throw.
-    if (isAsked) ensureStack();
+    if (isAsked) ensurePart();
     const isFree = words[this.shares + id] === 0 || this.withdraw(id);
     if (isFree && this.isDebug) this.arena.fill(this.offsetOf(id), this.stride, POISON);
     words[this.refs + id] = 0;

@@ -66,8 +66,8 @@ export class Machine extends MachineState {
   readonly weak: WeakMemory | undefined;
   /** The thread whose code runs now, or −1. */
   current = -1;
-  /** Its free stack: 0 for no call, 1 for a step, 2 for a path (`base/stack.ts`), 3 for all. */
-  room = 3;
+  /** Its free stack: 0 for no call, as much as a check of `base/stack.ts` finds, or 4. */
+  room = 4;
   /** True until the thread calls `begin()`, if it is one that prepares. */
   preparing = false;
   next: number = STOP;
@@ -156,7 +156,7 @@ export class Machine extends MachineState {
     this.mode = RUNS;
     this.#escape.begin();
     this.#cursor.begin(thread);
-    this.room = 3;
+    this.room = 4;
     this.preparing = this.threads[thread].prepares;
     this.agent = agent;
     this.published[thread] = agent.published;

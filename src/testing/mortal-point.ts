@@ -16,8 +16,9 @@ export function mayDie(): void {
 }
 
 /**
- * Marks a check of the stack, for as much as `room` says: 1 for a step, 2 for a path. It may throw
- * unless a check for more has passed; then no call throws until {@link stackRoom} says otherwise.
+ * Marks a check of the stack, for as much as `room` says: 1 for a step, 2 for a part of a path, 3
+ * for a path. It may throw unless a check for more has passed; then no call throws until
+ * {@link stackRoom} says otherwise.
  */
 export function checkStack(room: number): void {
   const machine = activeMachine();

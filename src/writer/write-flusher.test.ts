@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { watchAccesses } from '../../test/accesses.ts';
-import { coded, expectAllHome } from '../../test/pool-expectations.ts';
+import { coded, drain, expectAllHome } from '../../test/pool-expectations.ts';
 import { die } from '../../test/simulated-death.ts';
 import { BufferPool } from '../pool/index.ts';
 import { LocalWriter, WriteFlusher, type WriteFlusherHandle } from './index.ts';
@@ -419,4 +419,47 @@ test('its figures cost what the lanes do that were ever used, however many there
   });
   expect(accesses).toBeLessThan(12);
   flusher.close();
+});
+
+/** Fills the stack, then calls `what` at every depth on the way back, until it does not throw. */
+function onFullStack(what: () => unknown): number {
+  let errors = 0;
+  const descend = (): boolean => {
+    try {
+      if (descend()) return true;
+    } catch {
+      // The stack is full.
+    }
+    try {
+      what();
+      return true;
+    } catch {
+      errors++;
+      return false;
+    }
+  };
+  expect(descend()).toBe(true);
+  return errors;
+}
+
+test.each(['recover', 'close'])('%s on a full stack loses no reference', async (call) => {
+  const pool = BufferPool.create(shape);
+  const flusher = WriteFlusher.create(pool, { regionCount: 4 });
+  const victim = BufferPool.attach(pool.handle);
+  const writer = new LocalWriter(WriteFlusher.attach(victim, flusher.handle));
+  for (let i = 0; i < 3; i++) writer.tryWrite(Buffer.from('not flushed'));
+  if (call === 'close') writer.flush();
+  // A thread waits for a buffer: a release needs much of the stack.
+  const other = BufferPool.attach(pool.handle);
+  const ids = drain(other);
+  const waiting = other.acquire();
+  die(victim);
+  await settle();
+  const clean = (): unknown =>
+    call === 'close' ? flusher.close() : flusher.recover(victim.threadSlot);
+  expect(onFullStack(clean)).toBeGreaterThan(0);
+  pool.reclaim(victim.threadSlot);
+  for (const id of [...ids, await waiting]) other.release(id);
+  expect(collect(pool, flusher)).toEqual([]);
+  expectAllHome(pool);
 });

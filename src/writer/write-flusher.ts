@@ -13,7 +13,7 @@ import {
 import { checkFunction, checkInteger, checkMade } from '../base/check.ts';
 import { describeAs } from '../base/description.ts';
 import { BusbarError } from '../base/errors.ts';
-import { ensureStep } from '../base/stack.ts';
+import { ensureStack, ensureStep } from '../base/stack.ts';
 import { isWords } from '../base/views.ts';
 import type { WaitOptions } from '../base/wait-guard.ts';
 import { checkPool } from '../pool/check-pool.ts';
@@ -307,6 +307,7 @@ export class WriteFlusher {
   recover(threadSlot: number): number {
     checkInteger('threadSlot', threadSlot, 0, this.pool.maxThreads - 1);
     this.#checkReceiver();
+    ensureStack();
     const isGone = this.pool.isThreadGone(threadSlot);
     let count = 0;
     for (let lane = 0; lane < this.layout.writerCount; lane++) {
@@ -349,6 +350,7 @@ export class WriteFlusher {
     if (this.closed) return 0;
     this.#checkReceiver();
     this.invariants();
+    ensureStack();
     // SYNC(closing): in one order with publish(): either we see its regions below, or it sees the
     // flag.
     storeSeqCst(this.words, STATE, STATE_CLOSED);

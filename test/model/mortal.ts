@@ -93,8 +93,8 @@ function enterFunction(body: ts.ConciseBody, file: ts.SourceFile, insert: Insert
   }
 }
 
-/** The stack checks of `base/stack.ts`. */
-const LOOK = /^ensure(?:Stack|Step)$/;
+/** The stack checks of `base/stack.ts`, and how much room they find. */
+const ROOMS: Readonly<Record<string, number>> = { ensureStep: 1, ensurePart: 2, ensureStack: 3 };
 
 /**
  * After a stack check, no call throws until the end of the function that made it, except that an
@@ -108,10 +108,10 @@ function keepRoom(body: ts.Block, insert: Insert): void {
       ts.isExpressionStatement(node) &&
       ts.isCallExpression(node.expression) &&
       ts.isIdentifier(node.expression.expression) &&
-      LOOK.test(node.expression.expression.text)
+      Object.hasOwn(ROOMS, node.expression.expression.text)
     ) {
       looks++;
-      const room = node.expression.expression.text === 'ensureStep' ? 1 : 2;
+      const room = ROOMS[node.expression.expression.text];
       insert(node.getStart(), `{ checkStack(${room}); `);
       insert(node.getEnd(), ' }');
     }
