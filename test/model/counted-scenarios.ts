@@ -20,7 +20,7 @@ export function countedParts(module: SyncModule): Part<SyncShared>[] {
   return [
     {
       name: 'countdown',
-      operations: 'arrive, run, withdraw, finish, fail, wait, enter',
+      operations: 'add, arrive, run, withdraw, finish, fail, tryWait, wait, enter',
       cases: countdownCases(module),
     },
     {

@@ -58,6 +58,8 @@ export function deadlockCases(module: DeadlockModule): Case<SyncShared>[] {
     add('one order', { a: [[0, 1]], b: [[0, 1]] }, none),
     // When b waits, a may still tell that it waits for b, which has given it back.
     add('in turns', { a: [[0, 1]], b: [[1], [0]] }, none, { preemptions: 2 }),
+    add('a cycle of three', { a: [[0, 1]], b: [[1, 2]], c: [[2, 0]] }, atMostOne),
+    add('three in one order', { a: [[0, 1]], b: [[1, 2]], c: [[0, 2]] }, none),
     add('a cycle, a dies', { a: [[0, 1]], b: [[1, 0]] }, atMostOne, { kills: 1, deaths: 'calls' }),
   ];
 }

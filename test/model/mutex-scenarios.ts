@@ -17,7 +17,7 @@ import {
   syncScenario,
 } from './sync-words.ts';
 
-const OPERATIONS = 'tryLock, lockSync, lock, unlock';
+const OPERATIONS = 'tryLock, lockSync, lock, guardSync, unlock';
 
 export function mutexParts(module: SyncModule): Part<SyncShared>[] {
   return [

@@ -20,7 +20,11 @@ import {
 
 export function onceParts(module: SyncModule): Part<SyncShared>[] {
   return [
-    { name: 'once', operations: 'tryRun, runSync, run, finish, fail', cases: onceCases(module) },
+    {
+      name: 'once',
+      operations: 'tryRun, runSync, run, tryBegin, finish, fail, tryPacket',
+      cases: onceCases(module),
+    },
   ];
 }
 

@@ -19,7 +19,7 @@ import {
   syncScenario,
 } from './sync-words.ts';
 
-const OPERATIONS = 'tryAcquire, acquireSync, acquire, release, disable';
+const OPERATIONS = 'tryAcquire, acquireSync, acquire, guardSync, release, disable, recover';
 
 export function semaphoreParts(module: SyncModule): Part<SyncShared>[] {
   return [

@@ -113,6 +113,31 @@ test.each(PAIRS)('a %s and a %s: the cycle, and the stacks of all waits', async 
   expect(lower.message?.match(/deadlock\.worker/g)?.length).toBeGreaterThanOrEqual(4);
 });
 
+/** Each kind comes before, and after, some other two. */
+const TRIPLES: readonly (readonly [Owned, Owned, Owned])[] = [
+  ['mutex', 'reader', 'semaphore'],
+  ['writer', 'once', 'mutex'],
+  ['reader', 'semaphore', 'once'],
+];
+
+test.each(TRIPLES)('a cycle of a %s, a %s and a %s', async (...kinds) => {
+  const pool = createPool();
+  const locks = kinds.map((kind) => OWNED[kind](pool));
+  const board = createBoard();
+  const ends = await Promise.all(
+    kinds.map((kind, at) => {
+      const pair = [locks[at], locks[(at + 1) % kinds.length]] as const;
+      return start(pool, board, kinds.length, pair, Infinity, [FIRST[kind] ?? 'write', 'write']);
+    }),
+  );
+  ends.sort((one, other) => one.slot - other.slot);
+  expect(ends.map(({ result }) => result)).toEqual(['ERR_BUSBAR_DEADLOCK', 'acquired', 'acquired']);
+  const [{ message }] = ends;
+  expect(message?.match(/^thread \d waits for \w+ [123]$/gm)).toHaveLength(3);
+  expect(message?.match(/^ {2}it holds \w+ [123], acquired$/gm)).toHaveLength(3);
+  expect(message?.match(/deadlock\.worker/g)?.length).toBeGreaterThanOrEqual(6);
+});
+
 test('no alarm where a thread that does not wait holds a permit', async () => {
   const pool = createPool();
   const mutex = Mutex.create(pool);
