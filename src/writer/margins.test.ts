@@ -6,7 +6,7 @@ import { expectAllHome } from '../../test/pool-expectations.ts';
 import { BufferPool } from '../pool/index.ts';
 import { LocalWriter, SharedWriter, WriteFlusher } from './index.ts';
 
-test.each([4, 8, 12, 17, 31])(
+test.each([3, 4, 8, 12, 17, 31])(
   'messages with gaps fill a pool of %i buffers, and are delivered',
   (bufferCount) => {
     const pool = BufferPool.create({ bufferSize: 64, bufferCount, maxThreads: 1 });
@@ -64,6 +64,21 @@ test.each([2, 3, 4])('a writer of one thread needs no more than %i buffers', (bu
     expect({ round, got }).toEqual({ round, got: sent });
   }
   end(writer, drain);
+});
+
+test.each([{ headroom: 4 }, { tailroom: 4 }])('with %o, too few buffers are refused', (margin) => {
+  for (const bufferCount of [1, 2]) {
+    const pool = BufferPool.create({ bufferSize: 64, bufferCount, maxThreads: 1 });
+    const flusher = WriteFlusher.create(pool, { writerCount: 1, regionCount: 64 });
+    expect(() => SharedWriter.create(flusher, margin)).toThrow('need 3 buffers');
+    if (bufferCount === 1) {
+      expect(() => new LocalWriter(flusher, margin)).toThrow('need 2 buffers');
+    }
+    // The only lane is free, and without margins all works.
+    expect(new LocalWriter(flusher).close()).toBe(0);
+    flusher.close();
+    expectAllHome(pool);
+  }
 });
 
 type Writer = LocalWriter | SharedWriter;

@@ -172,7 +172,7 @@ export class SharedWriter extends WaitingWriter {
     shape?: RingShape,
     epoch?: number,
   ): SharedWriter {
-    const { headroom, tailroom } = resolveWriterOptions(flusher.pool, options);
+    const { headroom, tailroom } = resolveWriterOptions(flusher.pool, options, 3);
     const hasMargins = headroom + tailroom > 0;
     const ring = hasMargins ? ringWithMargins(flusher.pool.bufferCount) : RING_SHAPE;
     checkBufferSize(flusher.pool);

@@ -19,7 +19,8 @@ export type FlushPolicy =
 export interface WriterOptions {
   /**
    * Bytes free before each region, for a header that is only known at flush time. The sink may
-   * overwrite `[offset − headroom, offset)`. Default 0.
+   * overwrite `[offset − headroom, offset)`. Default 0. With headroom or tailroom the pool needs
+   * two buffers, for a `SharedWriter` three.
    */
   readonly headroom?: number;
   /** Bytes free after each region, for a trailer. Default 0. */
@@ -46,15 +47,23 @@ export interface ResolvedWriterOptions {
 /** A budget that the next flush renews before it is spent. */
 export const BUDGET_ENDLESS = 0x3fff_ffff;
 
-/** Checks the options and applies the defaults. */
+/**
+ * Checks the options and applies the defaults. A writer with headroom or tailroom copies messages
+ * that an aborted reservation parts, into another buffer: its own must not be all that there are.
+ */
 export function resolveWriterOptions(
   pool: BufferPool,
   options: WriterOptions,
+  buffersMin: number = 2,
 ): ResolvedWriterOptions {
   const own = checkOptions('options', options, ['headroom', 'tailroom', 'flush']);
   const headroom = checkInteger('headroom', own.headroom ?? 0, 0, pool.bufferSize - 1);
   const tailroomMax = pool.bufferSize - 1 - headroom;
   const tailroom = checkInteger('tailroom', own.tailroom ?? 0, 0, tailroomMax);
+  if (headroom + tailroom > 0 && pool.bufferCount < buffersMin) {
+    const has = `the pool has ${pool.bufferCount}`;
+    throw new RangeError(`headroom and tailroom need ${buffersMin} buffers, ${has}`);
+  }
   const flush = own.flush ?? 'manual';
   if (flush === 'manual') return { headroom, tailroom, policy: flush, budget: BUDGET_ENDLESS };
   if (flush === 'turn') return { headroom, tailroom, policy: flush, budget: 0 };
