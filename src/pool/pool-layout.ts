@@ -264,6 +264,12 @@ export function lifeOf(state: number): number {
  * Names the thread attached at `slot` with STATE `state`, among all that ever were there; never 0.
  *
  * As STATE of another slot: that thread reclaims it.
+ *
+ * A badge comes again after 2²⁰ attaches to its slot: after minutes of nothing else, after hours if
+ * each is a worker's. What an earlier thread left under it, and nobody asked for in all that time,
+ * is then the new one's until that ends; no two living threads have it. A look at a badge and the
+ * compare-exchange after it are wrong only if their thread stands still for as long. So no attach
+ * is refused: that would end programs that start workers for years.
  */
 export function badgeOf(slot: number, state: number): number {
   return THREAD_RECLAIMING + slot + THREADS_MAX * ((-state >> 1) & 0xf_ffff);

@@ -79,9 +79,11 @@
  * is 0. A reader first counts up its READS, then looks at STATE; if there is a badge, it counts
  * down again. So of a reader and a writer at least one sees the other. A reader that counts down
  * rings the writer. A thread that reads already may read again, whatever STATE says: its READS
- * keep the writer waiting. Readers and writers wait in one queue, first come, first served, and
- * newcomers queue behind them: neither side starves. `waited` is that of a fair mutex; a thread
- * that leaves the queue empty clears it, too, and sets it again if it then finds a waiter.
+ * keep the writer waiting. (READS wraps after 2³² locks that one thread has at once. A program that
+ * only locks, and never unlocks, gets there in minutes; any other never does.) Readers and writers
+ * wait in one queue, first come, first served, and newcomers queue behind them: neither side
+ * starves. `waited` is that of a fair mutex; a thread that leaves the queue empty clears it, too,
+ * and sets it again if it then finds a waiter.
  * CLAIMED_ORPHAN remembers that the lock was ORPHANED, in case the writer gives up, or dies, before
  * it has the lock.
  *
