@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 /** `flusher.pipeTo`: streams that are slow, fail, end, throw, or are replaced. */
 
-import { Writable } from 'node:stream';
+import { once } from 'node:events';
+import { Duplex, PassThrough, Writable } from 'node:stream';
 import { BufferPool } from 'busbar/pool';
 import { LocalWriter, WriteFlusher } from 'busbar/writer';
 import { expect, test } from 'vitest';
 import { uncaughtDuring } from '../../test/uncaught.ts';
 
 const REGIONS = 40;
+/** More than all buffers hold. */
+const MANY = 400;
 
 interface Pipe {
   readonly pool: BufferPool;
@@ -147,4 +150,62 @@ test('a second pipe replaces the first, whose stream then drains', async () => {
   while (other.writableLength > 0) await new Promise(setImmediate);
   expect(first).toEqual(['line 0\n']);
   expect(second.length).toBe(4);
+});
+
+test.each(['PassThrough', 'Duplex.from'])(
+  'what passes through a %s stays as it was',
+  async (kind) => {
+    const p = pipe();
+    let text = '';
+    /** Reads late: by then, the stream has called back, and the buffer is another region's. */
+    const read = async (source: AsyncIterable<Uint8Array>): Promise<void> => {
+      for await (const chunk of source) {
+        for (let turns = 0; turns < 3; turns++) await new Promise(setImmediate);
+        text += Buffer.from(chunk).toString();
+      }
+    };
+    const stream = kind === 'PassThrough' ? new PassThrough() : Duplex.from(read);
+    const isRead = kind === 'PassThrough' ? read(stream) : once(stream, 'close');
+    p.flusher.pipeTo(stream);
+    await p.send(MANY);
+    stream.end();
+    await isRead;
+    expect(text).toBe(Array.from({ length: MANY }, (_, i) => `line ${i}\n`).join(''));
+    expect(inUse(p)).toBeLessThanOrEqual(1);
+  },
+);
+
+test('a stream that ends within write, and emits nothing, stops no writer', async () => {
+  const p = pipe();
+  let count = 0;
+  const ending: Writable = new Writable({
+    highWaterMark: 1,
+    emitClose: false,
+    write(_chunk, _encoding, done) {
+      if (++count === 3) ending.destroy();
+      else setImmediate(done);
+    },
+  });
+  p.flusher.pipeTo(ending);
+  await p.send(REGIONS);
+  expect(count).toBe(3);
+});
+
+test('a stream that drains within write is not taken for full', async () => {
+  const p = pipe();
+  let drained = (): void => {};
+  let count = 0;
+  p.flusher.pipeTo({
+    write(_chunk, done): boolean {
+      count++;
+      done();
+      drained();
+      return false;
+    },
+    on(event, listener): void {
+      if (event === 'drain') drained = listener;
+    },
+  });
+  await p.send(REGIONS);
+  expect(count).toBe(REGIONS);
 });

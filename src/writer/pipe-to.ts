@@ -40,7 +40,12 @@ export function pipeInto(flusher: Source, writable: WritableSink): void {
     throw new TypeError(`writable must be a writable stream, got ${show(writable)}`);
   }
   const { pool } = flusher;
+  // One that can be read may pass the bytes on after it has called back; a socket does not.
+  const { read, connect } = writable as { readonly read?: unknown; readonly connect?: unknown };
+  const passesOn = typeof read === 'function' && typeof connect !== 'function';
+  const hasEnded = (): boolean => writable.writable === false;
   let isFull = false;
+  let drains = 0;
   const sink = (_writer: number, offset: number, length: number, bufferId: BufferId): void => {
     let isHeld = true;
     const release = (): void => {
@@ -49,12 +54,16 @@ export function pipeInto(flusher: Source, writable: WritableSink): void {
     };
     const done = (error?: unknown): void => {
       release();
-      if (error !== undefined && error !== null) goOn();
+      if ((error !== undefined && error !== null) || hasEnded()) goOn();
     };
     try {
-      const chunk = pool.bytes.subarray(offset, offset + length);
-      if (writable.writable === false) release();
-      else if (!writable.write(chunk, done)) isFull = true;
+      const bytes = pool.bytes.subarray(offset, offset + length);
+      const before = drains;
+      if (hasEnded()) release();
+      else if (!writable.write(passesOn ? bytes.slice() : bytes, done)) {
+        // Its events may have come within `write`; no more come if it has ended there.
+        if (drains === before && !hasEnded()) isFull = true;
+      }
     } catch (error) {
       release();
       throwLater(error);
@@ -65,6 +74,7 @@ export function pipeInto(flusher: Source, writable: WritableSink): void {
   };
   const goOn = (): void => {
     isFull = false;
+    drains++;
     pump();
   };
   flusher.setReadyCallback(pump);

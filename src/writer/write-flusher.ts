@@ -244,7 +244,8 @@ export class WriteFlusher {
    * Writes every region, from now on, to a writable stream of Node (a file, a socket), and waits
    * while the stream is full. The stream stays the caller's, which ends it and handles its errors;
    * once it has ended or failed, regions are released undelivered. Ends with another `pipeTo`, or
-   * with {@link setReadyCallback}.
+   * {@link setReadyCallback}. Its `write` must not use the bytes after it has called back; a stream
+   * that can be read, too, gets copies, except a socket.
    *
    * **Threads** the receiver. **Throws** as {@link setReadyCallback}.
    */
