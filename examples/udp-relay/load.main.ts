@@ -12,7 +12,8 @@ import { Subscriber } from './subscriber.ts';
 const HELP = `Usage: node build/examples/udp-relay/load.main.js --port N [--host ADDRESS]
          [--sources N (4)] [--subscribers N (3)] [--messages N (10000, of each source)]
 `;
-const LEASE_MS = 5000;
+/** As long as the relay allows: where processes wait long for a core, no lease ends. */
+const LEASE_MS = 3_600_000;
 const RECEIVE_BYTES = 4 << 20;
 /** Messages of each source in one turn of the event loop. */
 const BURST = 20;

@@ -34,7 +34,7 @@ test.each([
 ])(
   '4 sources × 10 000 messages to 3 subscribers: all accounted for, %s',
   async (_, environment) => {
-    const args = ['--port', '0', '--interval', '0', '--format', 'json'];
+    const args = ['--port', '0', '--interval', '0', '--format', 'json', '--lease', '3600000'];
     const program = new Program('build/examples/udp-relay/main.js', args, environment);
     const [, port] = await program.line(/^Relay at 127\.0\.0\.1:(\d+), (\w+)$/);
     const load = new Program(
