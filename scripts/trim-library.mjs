@@ -24,11 +24,9 @@ const ALL = 'all.js';
 const SHORT = [`testing/${ALL}`, `metrics/${ALL}`, 'metrics/busbar.js'];
 /** Their names stay, since users see them; their statements become short. */
 const COMPACT = [
-  `bus/peer/${ALL}`,
   `executor/${ALL}`,
   `link/${ALL}`,
   `link/loopback/${ALL}`,
-  `link/tcp/${ALL}`,
   `link/udp/${ALL}`,
   `native/${ALL}`,
 ];

@@ -266,7 +266,7 @@ export function lifeOf(state: number): number {
  * As STATE of another slot: that thread reclaims it.
  *
  * A badge comes again after 2²⁰ attaches to its slot: after minutes of nothing else, after hours if
- * each is a worker's. What an earlier thread left under it, and nobody asked for in all that time,
+ * each is a worker's. What an earlier thread left under it, and no thread asked for since then,
  * is then the new one's until that ends; no two living threads have it. A look at a badge and the
  * compare-exchange after it are wrong only if their thread stands still for as long. So no attach
  * is refused: that would end programs that start workers for years.
