@@ -27,6 +27,17 @@ const SHARED: readonly string[] = [
   'test/{bus,model}/**/*.test.ts',
 ];
 
+/** Files that take long: `npm run test:more` runs them, and `npm test` does not. */
+const LONG: readonly string[] = [
+  'src/testing/linearizable.test.ts',
+  'test/{chaos,soak}/**/*.test.ts',
+  'test/e2e/limits.test.ts',
+  'test/link/laggards.test.ts',
+  'test/model/{*-mutants,linearizable.model}.test.ts',
+  'test/threads/{sync,sync-allocation}.test.ts',
+  'test/steady-state.test.ts',
+];
+
 const config: ViteUserConfig = defineConfig({
   resolve: {
     alias: [
@@ -37,8 +48,12 @@ const config: ViteUserConfig = defineConfig({
   test: {
     globalSetup: ['scripts/vitest-setup.mjs'],
     projects: [
-      { extends: true, test: { name: 'shared', include: [...SHARED], isolate: false } },
-      { extends: true, test: { name: 'alone', include: [...ALL], exclude: [...SHARED] } },
+      {
+        extends: true,
+        test: { name: 'shared', include: [...SHARED], exclude: [...LONG], isolate: false },
+      },
+      { extends: true, test: { name: 'alone', include: [...ALL], exclude: [...SHARED, ...LONG] } },
+      { extends: true, test: { name: 'long', include: [...LONG] } },
     ],
     pool: 'forks',
     execArgv: ['--expose-gc'],

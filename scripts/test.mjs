@@ -25,7 +25,8 @@ import { sanitize, whyNotSanitized } from './sanitize-native.mjs';
 /** A gate returns `true`, `false` or counts, and prints what is wrong by `console.error`. */
 const GATES = {
   build: () => build(),
-  tests: () => runTests('tests', []),
+  tests: () => runTests('tests', ['--project=shared', '--project=alone']),
+  long: () => runTests('long', ['--project=long']),
   fallbacks: () => runTests('fallbacks', SHIM_USERS, SWITCHED_OFF),
   plain: () => runTests('plain', CORE, PLAIN),
   types: () => runs('typescript/bin/tsc', '-p', 'tsconfig.json'),
@@ -40,15 +41,12 @@ const GATES = {
 };
 
 /** Gates of `npm run test:more`: `npm test` runs one of them only if it is named. */
-const MORE = ['fallbacks', 'plain', 'sanitizers', 'packaging', 'benchmarks'];
+const MORE = ['long', 'fallbacks', 'plain', 'site', 'sanitizers', 'packaging', 'benchmarks'];
 
 /** Gates that keep one core busy: the two lists of a pair run at a time, each in a process. */
 const PAIRS = [
-  [
-    ['types', 'lint', 'api', 'documentation'],
-    ['package', 'site'],
-  ],
-  [['sanitizers'], ['packaging']],
+  [['types', 'lint', 'api', 'package'], ['documentation']],
+  [['site'], ['sanitizers', 'packaging']],
 ];
 
 /** Tests of what works in another way where there is no shim. */
@@ -209,14 +207,14 @@ function runsNode(args, options = {}) {
   return false;
 }
 
-/** Runs the tests whose paths begin like one of `paths`; all if there is none. */
-function runTests(place, paths, env = {}) {
+/** Runs the tests that vitest chooses by `choice`: projects, or beginnings of paths. */
+function runTests(place, choice, env = {}) {
   const report = `${ROOT}build/vitest.json`;
   rmSync(report, { force: true });
   forgetUnhandled();
   const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const { status } = spawnSync(process.execPath, [vitest, 'run', ...paths, ...reporters], {
+  const { status } = spawnSync(process.execPath, [vitest, 'run', ...choice, ...reporters], {
     cwd: ROOT,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'inherit'],
