@@ -36,7 +36,9 @@ const GATES = {
   site: () => runs('typedoc/bin/typedoc') && checkSite(),
   sanitizers: runSanitizers,
   package: checkPackage,
-  packaging: () => runPackaging({ tools: false }),
+  // What it packs must have the shim, if there is one.
+  packaging: () =>
+    runsNode([`${ROOT}scripts/prebuild-native.mjs`]) && runPackaging({ tools: false }),
   benchmarks: runBenchmarks,
 };
 
