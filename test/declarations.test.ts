@@ -76,7 +76,7 @@ function isWithin(node: ts.Node, is: (node: ts.Node) => boolean): boolean {
 
 /** Types that a user gets or gives without a name, each for its reason. */
 const UNNAMED_ALLOWED = new Map([
-  // Nobody makes one, or reads it: it is a WebAssembly.Memory, in a handle.
+  // No user makes or reads one: it is a WebAssembly.Memory, in a handle.
   ['SharedMemory', ['BufferPoolHandle']],
   // What prom-client's own types must fit.
   ['PromMetric', ['PromClient']],

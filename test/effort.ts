@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * How much the tests do that repeat, sample or explore: `npm test` has ten minutes for everything,
- * so BUSBAR_TEST_FACTOR is a quarter there. `.ci/run` sets it to {@link WHOLE} on Node 26.
+ * How much the tests do that repeat, sample or explore: `npm test` has ten minutes, so
+ * BUSBAR_TEST_FACTOR is a quarter there. `.ci/run` sets it to {@link WHOLE} on Node 26.
  */
 
 /** At this factor and above, tests that go through places in order leave none out. */

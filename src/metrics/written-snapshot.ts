@@ -35,7 +35,16 @@ export function readWritten(lock: SeqLock): Written {
   if (lock.count === 0) return { own: {}, objects: [] };
   const words = new Int32Array(lock.length);
   if (lock.tryRead(words) !== 'read') throw new Error('it is written without a pause');
-  const { error, ...written } = JSON.parse(Buffer.from(words.buffer).toString());
+  const { error, ...written } = parse(Buffer.from(words.buffer).toString());
   if (error !== undefined) throw new Error(error);
   return written;
+}
+
+function parse(text: string): Written & { readonly error?: string } {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const why = 'not written by monitor.tryWrite, or the lock has no room for an error';
+    throw new Error(`what is in it is no JSON: ${why}`, { cause });
+  }
 }
